@@ -214,7 +214,7 @@ def _find_changed(now: datetime) -> list[int]:
     """Return the jobs to notify of, and those whose warnings can be reset."""
     is_known = or_(*(column.is_not(None) for column in (Job.quota_bytes, Job.last_quota_free_bytes)))
     is_meant = or_(is_known, Job.full_notified_days.is_not(None)), Job.operation.in_(SCHEDULED)
-    muted = overdue_check.is_muted_now(now).label("is_muted")
+    muted = overdue_check.muted_condition(now).label("is_muted")
     rows = db.session.execute(select(*COLUMNS, muted).join(Server).where(*is_meant)).all()
     due = [row for row in rows if not row.is_muted and _due(row, now)]
     forgotten = [row.id for row in rows if row.full_notified_days is not None and _has_space_again(row, now)]

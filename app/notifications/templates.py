@@ -332,7 +332,7 @@ def _parsed(text: str) -> Node:
 
 
 def _replaced(text: str, types: Collection[str], rendered: Callable[[Node, list[str]], list[str]]) -> list[str]:
-    """Return the lines of a text, with the outermost blocks of these types replaced by `shown`."""
+    """Return the lines of a text, with the outermost blocks of these types replaced by `rendered`."""
     lines = _LINE_BREAKS.sub("\n", text).split("\n")
     for node in reversed(list(_outermost(_parsed(text), types))):
         first, end = node.map or (0, 0)

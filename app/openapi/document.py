@@ -24,7 +24,7 @@ from app.web import guards
 from app.web.guards import Rule
 from app.web.http import DatabaseTime, IsoInstant, Out
 
-# Conversion of shapes (see `app.plugin.described`) to JSON Schema; schemas become named components
+# Conversion of shapes (see `app.plugin.api.described`) to JSON Schema; schemas become named components
 
 JSON = "application/json"
 DATABASE_TIME = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"

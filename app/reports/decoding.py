@@ -24,8 +24,8 @@ from app.core.instants import cut_to_milliseconds
 # Limits for JSON from any sender. A Duplicati report has about 70 values plus one per log line.
 MOST_VALUES = 500_000
 MOST_LEVELS = 64
-# Literals that only the tolerant decoder accepts.
-_MOST_LITERALS = 50_000
+# Names and digits of a number in text that only the lenient decoder accepts.
+_MOST_NAMES = 50_000
 _MOST_DIGITS = 20
 
 _BLANKS = b" \t\r\n"
@@ -47,7 +47,7 @@ def read_json(text: str | bytes) -> Any:
 
 
 def check_extent(body: bytes) -> None:
-    """Raise TooLarge (413) if a JSON text exceeds `MOST_VALUES` or `MOST_LEVELS`.
+    """Raise InputTooLarge (413) if a JSON text exceeds `MOST_VALUES` or `MOST_LEVELS`.
 
     Counts without parsing: a body of a few megabytes can hold values that take fifty times its size, and seconds.
     """
@@ -87,7 +87,7 @@ def _read_whole(digits: str) -> int | None:
 
 
 def _read_lenient_json(body: bytes) -> Any:
-    if outside_of_texts(body).count(b":") > _MOST_LITERALS:
+    if outside_of_texts(body).count(b":") > _MOST_NAMES:
         raise ValueError("too many names in text that is not strict JSON")
     try:
         text = body.decode("utf-8", "replace")
@@ -118,7 +118,7 @@ def decode_body(content: bytes, content_type: str) -> str | bytes:
     """Return the report's text from a decompressed request body.
 
     JSON is accepted whatever `content_type` is. In a form, the field `message` is used; if there is none, the only
-    field that looks like a report, since the field's name can be configured in Duplicati. Raise UnreadableEnvelope
+    field that looks like a report, since the field's name can be configured in Duplicati. Raise UnreadableBody
     (400).
     """
     if content.lstrip()[:1] in (b"{", b"["):
@@ -139,7 +139,7 @@ def is_packed(body: bytes, content_encoding: str) -> bool:
 def unpack(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
     """Decompress gzip or deflate, holding at most `limit_bytes`.
 
-    Raise TooLarge (413) over `limit_bytes`, before or after decompression, and UnreadableEnvelope (400, 415).
+    Raise InputTooLarge (413) over `limit_bytes`, before or after decompression, and UnreadableBody (400, 415).
     """
     encoding = content_encoding.strip().lower()
     if len(body) > limit_bytes:

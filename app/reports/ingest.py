@@ -32,7 +32,7 @@ from app.insight import insight
 from app.notifications import outbox
 from app.reports import reader_process
 from app.reports.decoding import SYNC, is_packed, unpack
-from app.reports.outcomes import is_failure, unpack_runs, usual_interval
+from app.reports.outcomes import ONE_SECOND, is_failure, unpack_runs, usual_interval
 from app.reports.parser import (
     CLOCK_TOLERANCE,
     NO_FIGURES,
@@ -61,7 +61,8 @@ from app.reports.versions import (
 )
 from app.schedules import next_run
 
-RUN_TABLE = Run.__table__
+SERVERS, JOBS = Server.__table__, Job.__table__
+RUNS, LOGS, AUDIT = Run.__table__, RunLog.__table__, AuditEntry.__table__
 # More would slow down an upload: ten years of hourly runs are 87,600, and no list contains them all.
 MOST_KNOWN_RUNS = 20_000
 # A job's list differs from its previous one by a date or two. Reading thirty dates took 5 ms of an upload, and all
@@ -73,21 +74,20 @@ _lists: dict[tuple[str, str], dict[str, str]] = {}
 
 # Raw milliseconds: converting hundreds of them to datetimes took longer than the rest of an upload.
 BEGAN_MS, ENDED_MS, REPORTED_MS = (
-    type_coerce(column, BigInteger)
-    for column in (RUN_TABLE.c.began_at, RUN_TABLE.c.ended_at, RUN_TABLE.c.reported_began_at)
+    type_coerce(column, BigInteger) for column in (RUNS.c.began_at, RUNS.c.ended_at, RUNS.c.reported_began_at)
 )
 FIND_RUNS = (
     select(BEGAN_MS, ENDED_MS, REPORTED_MS)
-    .where(RUN_TABLE.c.job_id == bindparam("job_id"), BEGAN_MS.between(bindparam("first"), bindparam("last")))
-    .order_by(RUN_TABLE.c.began_at.desc())
+    .where(RUNS.c.job_id == bindparam("job_id"), BEGAN_MS.between(bindparam("first"), bindparam("last")))
+    .order_by(RUNS.c.began_at.desc())
     .limit(MOST_KNOWN_RUNS)
 )
 # Start of a run whose clock was ahead: as sent, and as corrected.
 Clocks = tuple[datetime, datetime]
 FIND_CORRECTED_RUNS = (
-    select(RUN_TABLE.c.reported_began_at, RUN_TABLE.c.began_at)
-    .where(RUN_TABLE.c.job_id == bindparam("job_id"), RUN_TABLE.c.reported_began_at.is_not(None))
-    .order_by(RUN_TABLE.c.reported_began_at)
+    select(RUNS.c.reported_began_at, RUNS.c.began_at)
+    .where(RUNS.c.job_id == bindparam("job_id"), RUNS.c.reported_began_at.is_not(None))
+    .order_by(RUNS.c.reported_began_at)
 )
 
 
@@ -222,7 +222,6 @@ def known_run(began_ms: int, ended_ms: int, reported_ms: int | None) -> KnownRun
 
 log = logging.getLogger(__name__)
 
-ONE_SECOND = timedelta(seconds=1)
 # Maximum distance between both formats of a run without results.
 BOTH_FORMATS_WITHIN = timedelta(seconds=10)
 # Maximum time between a failure and its report, while Duplicati keeps the error.
@@ -230,8 +229,6 @@ FAILURE_NOTED_WITHIN = timedelta(minutes=1)
 RICHNESS: dict[int, int] = {Format.METADATA: 0, Format.TEXT: 1, Format.COLLECTED: 2, Format.JSON: 3}
 # A clock error that differs by less from the known one is the same error.
 CLOCK_STEP_S = 3600
-SERVERS, JOBS = Server.__table__, Job.__table__
-RUNS, LOGS, AUDIT = Run.__table__, RunLog.__table__, AuditEntry.__table__
 # Built once: building a statement costs as much as executing it.
 INSERT_LOG, INSERT_AUDIT = LOGS.insert(), AUDIT.insert()
 FIND_SERVER = select(*SERVERS.c).where(SERVERS.c.id == bindparam("server_id"))

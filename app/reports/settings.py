@@ -45,7 +45,7 @@ OTHER_OPERATIONS = declare(
         default=False,
         wire="keepsOtherOperations",
         label=N_("Accept other operations"),
-        help=N_("Store restores, tests and compactions as separate jobs. Otherwise they are rejected."),
+        help=N_("Store restores, tests and compactions as separate jobs. Otherwise they are not stored."),
     )
 )
 
@@ -104,18 +104,18 @@ def describe_settings() -> UploadSettings:
 def change_settings(wanted: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
     """Change the given fields of `UploadSettings`, all or none. Raise Refused."""
     before = describe_settings()
-    verbs: dict[str, Callable[..., None]] = {
-        "keeps_other_operations": keep_other_operations,
-        "max_upload_mib": limit_uploads,
-        "public_url": name_public_url,
+    setters: dict[str, Callable[..., None]] = {
+        "keeps_other_operations": _set_other_operations,
+        "max_upload_mib": _set_upload_limit,
+        "public_url": _set_public_url,
     }
     with writing():
-        for name, verb in verbs.items():
+        for name, set_value in setters.items():
             if name in wanted and wanted[name] != getattr(before, name):
-                verb(wanted[name], actor=actor, now=now)
+                set_value(wanted[name], actor=actor, now=now)
 
 
-def keep_other_operations(is_kept: bool, *, actor: Actor, now: datetime) -> None:
+def _set_other_operations(is_kept: bool, *, actor: Actor, now: datetime) -> None:
     """Set whether reports of operations other than backups are stored."""
     with writing():
         settings_store.save("keeps_other_operations", is_kept, now=now)
@@ -123,7 +123,7 @@ def keep_other_operations(is_kept: bool, *, actor: Actor, now: datetime) -> None
         record_entry("other_operations_updated", "config", now=now, actor=actor, details={"kept": is_kept}, **target)
 
 
-def limit_uploads(most_mib: int | None, *, actor: Actor, now: datetime) -> None:
+def _set_upload_limit(most_mib: int | None, *, actor: Actor, now: datetime) -> None:
     """Set the maximum upload size; None restores the environment's. Raise Refused."""
     if most_mib is not None and not LEAST_MIB <= most_mib <= MOST_MIB:
         raise Refused("upload_limit_range", "max_upload_mib", least=LEAST_MIB, most=MOST_MIB)
@@ -133,7 +133,7 @@ def limit_uploads(most_mib: int | None, *, actor: Actor, now: datetime) -> None:
         record_entry("upload_limit_updated", "config", now=now, actor=actor, details={"mib": most_mib}, **target)
 
 
-def name_public_url(url: str, *, actor: Actor, now: datetime) -> None:
+def _set_public_url(url: str, *, actor: Actor, now: datetime) -> None:
     """Set the public URL of this installation; "" removes it. Raise Refused."""
     url = url.strip().rstrip("/")
     try:

@@ -166,7 +166,7 @@ def add_months(instant: datetime, count: int) -> datetime:
 
 EVERY_DAY = frozenset(range(7))
 # A slot that begins within this time after a run belongs to the run, whatever the tolerance.
-GRACE = timedelta(seconds=1)
+SLOT_MARGIN = timedelta(seconds=1)
 NO_TIME = timedelta()
 
 
@@ -212,10 +212,10 @@ def next_expected(
     last_run_at, anchor_at = last_run_at.astimezone(UTC), anchor_at.astimezone(UTC)
     early = max(min(tolerance, interval.size / 4), usual_early)
     # wire: the anchor, on an allowed day, counts from exactly one second after the run; other slots from later.
-    if early <= GRACE and anchor_at - last_run_at == GRACE and _weekday(anchor_at) in allowed:
+    if early <= SLOT_MARGIN and anchor_at - last_run_at == SLOT_MARGIN and _weekday(anchor_at) in allowed:
         return anchor_at
     try:
-        earliest_at = last_run_at + max(early, GRACE + timedelta.resolution)
+        earliest_at = last_run_at + max(early, SLOT_MARGIN + timedelta.resolution)
         return _slot(interval.first_index(anchor_at, earliest_at), anchor_at, interval, allowed)
     except OverflowError as error:
         raise NoSlot("the next expected run is out of the range of dates") from error

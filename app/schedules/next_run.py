@@ -14,7 +14,7 @@ from app.core.settings import store as settings_store
 from app.reports.outcomes import DRY_RUN, unpack_runs
 from app.reports.parser import LATEST_NEXT_RUN, Report
 from app.reports.versions import machine_zone
-from app.schedules.intervals import GRACE, BadInterval, Interval, NoSlot, Schedule, expected_time, parse_interval
+from app.schedules.intervals import SLOT_MARGIN, BadInterval, Interval, NoSlot, Schedule, expected_time, parse_interval
 from app.schedules.learned import LearnedSchedule, learn, steady_time, steady_within, usual_distance
 from app.schedules.overdue import TOLERANCES
 
@@ -335,7 +335,9 @@ def count_missed_runs(job: Any, from_at: datetime, until_at: datetime) -> int:
     """
     schedule = schedule_of(job) or Schedule(from_at, job.expected_interval, job.allowed_weekdays)
     try:
-        early = max(GRACE, schedule.early, min(grace_period(job), parse_interval(schedule.interval_text).size / 4))
+        early = max(
+            SLOT_MARGIN, schedule.early, min(grace_period(job), parse_interval(schedule.interval_text).size / 4)
+        )
         return max(len(schedule.slots_between(from_at, until_at + early, limit=100_000)) - 1, 0)
     except (BadInterval, NoSlot, OverflowError):
         return 0

@@ -1,4 +1,6 @@
-"""Whether a job is overdue, and when to repeat the notification; in exact time.
+"""Whether a job is overdue, the grace period, and when to repeat the notification; in exact time.
+
+`next_run` computes the deadline of a job, the task in `overdue_check` finds the overdue ones in the database.
 
 Sources: docs/compatibility/overdue.md#rule-d and docs/compatibility/overdue.md#rule-f.
 """

@@ -102,7 +102,7 @@ def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None) -> O
 
 def count_overdue(now: datetime) -> int:
     """Return the number of overdue jobs with notifications that are not muted."""
-    late = select(func.count()).select_from(Job).join(Server).where(_is_overdue(now), ~is_muted_now(now))
+    late = select(func.count()).select_from(Job).join(Server).where(_is_overdue(now), ~muted_condition(now))
     return db.session.scalar(late) or 0
 
 
@@ -192,13 +192,14 @@ def _is_checked() -> ColumnElement[bool]:
 
 
 def _is_overdue(now: datetime) -> ColumnElement[bool]:
+    """Return `overdue.is_overdue` as a condition, for jobs that are checked."""
     return _is_checked() & (Job.overdue_at < now)
 
 
 def _find_due(now: datetime, is_visible: ColumnElement[bool]) -> list[int]:
     """Return the jobs to notify of, by server and name."""
     columns = (Job.id, Job.overdue_alerted_at, Job.state_began_at)
-    is_late = (is_visible, _is_overdue(now), ~is_muted_now(now))
+    is_late = (is_visible, _is_overdue(now), ~muted_condition(now))
     late = select(*columns).join(Server).where(*is_late).order_by(Server.name, Job.name)
     frequency = _frequency()
     return [
@@ -208,8 +209,8 @@ def _find_due(now: datetime, is_visible: ColumnElement[bool]) -> list[int]:
     ]
 
 
-def is_muted_now(now: datetime) -> ColumnElement[bool]:
-    """Return the condition that a job or its joined server is muted."""
+def muted_condition(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a job or its joined server is muted; as `outbox.is_muted` decides for one."""
     return or_(*(_is_muted(table, now) for table in (Job, Server)))
 
 
@@ -256,7 +257,7 @@ def _lock_overdue(session: Session, job_ids: list[int], now: datetime) -> list[t
     rows = session.execute(
         select(Server, Job)
         .join(Job, Job.server_id == Server.id)
-        .where(Job.id.in_(job_ids), _is_overdue(now), ~is_muted_now(now))
+        .where(Job.id.in_(job_ids), _is_overdue(now), ~muted_condition(now))
         .order_by(Server.name, Job.name)
         .options(load_only(*ALERT_COLUMNS))
         .with_for_update(of=Job)

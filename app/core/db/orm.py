@@ -274,7 +274,7 @@ def second_of(now: datetime) -> int:
 
 # Writing transactions: lock, transaction, and one commit at the end.
 
-# SQLite admits one writer. Waiting for our own lock is fair and immediate; SQLite's busy handler sleeps and polls.
+# SQLite admits one writer. A thread that waits for our own lock continues at once; that of SQLite sleeps and polls.
 _write_lock = threading.RLock()
 # Longest wait of a request for its turn to write; reports, which are not sent again, and scheduled work wait longer.
 REQUEST_WAIT_S, LONGEST_WAIT_S = 5.0, 30.0
