@@ -203,11 +203,11 @@ class TestProgress:
 
     def test_the_task_reports_its_progress(self):
         words, _ = TASKS[VERSION_LISTS].work(NOW)
-        assert words == "Nothing to read"
+        assert str(words) == "Nothing to read"
         make_runs()
         mark_for_repair()
         words, _ = TASKS[VERSION_LISTS].work(NOW)
-        assert words == "Read the version lists of 1 jobs again"
+        assert str(words) == "Read the version lists of 1 jobs again"
         assert TASKS[VERSION_LISTS].starts_soon
 
 

@@ -91,11 +91,20 @@ def test_killed_operation_leaves_a_consistent_database(filled, tmp_path, method,
         assert runs == before or path.endswith("cleanup")
 
 
+BACK_TO_0005 = """
+ALTER TABLE tasks DROP COLUMN last_error_details;
+ALTER TABLE servers DROP COLUMN collect_error_details;
+ALTER TABLE rejected_reports DROP COLUMN reason_details;
+DROP TABLE sign_in_networks;
+UPDATE alembic_version SET version_num = '0005';
+"""
+
+
 @pytest.mark.parametrize("wait_s", [0.3, 0.6, 0.9, 1.2])
 def test_killed_start_is_followed_by_a_successful_one(filled, tmp_path, wait_s):
     engine.copy_database(filled, tmp_path / "duplistatus.db")
     with closing(sqlite3.connect(tmp_path / "duplistatus.db")) as connection, connection:
-        connection.executescript("DROP TABLE sign_in_networks; UPDATE alembic_version SET version_num = '0005'")
+        connection.executescript(BACK_TO_0005)
     impatient = type("ImpatientServer", (RealServer,), {"patience_s": wait_s})
     with suppress(RuntimeError):
         impatient(tmp_path).kill()

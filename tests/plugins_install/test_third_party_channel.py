@@ -50,12 +50,12 @@ from app.audit.log import Actor
 from app.config import Settings
 from app.factory import create_app
 from app.notifications import channels, delivery
-from app.reports import intake
+from app.reports import ingest
 
 app = create_app(Settings(data_dir=Path(sys.argv[1]), run_jobs=False, admin_password="Correct7Horse"))
 with app.app_context():
     channels.save_settings("doorbell", "front door", {"url": sys.argv[2]}, now=runtime.now())
-    intake.receive_report(sys.stdin.buffer.read(), now=runtime.now(), actor=Actor())
+    ingest.receive_report(sys.stdin.buffer.read(), now=runtime.now(), actor=Actor())
     delivery.deliver_due(runtime.now())
 """
 
