@@ -9,6 +9,8 @@ import pytest
 import requests
 from duplicati_server import NEW, RECORDINGS, V2_1, V2_2, DuplicatiServer, duplicati_server, entry, recording
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = {"v2105": V2_1, "v2201": V2_2}
 # Of features that nothing here uses.
 OTHER_FEATURES = ("proof-", "main-37-notifications")

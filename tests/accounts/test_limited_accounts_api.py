@@ -21,6 +21,8 @@ from app.plugin.testing.mail_servers import mail_server
 from app.runtime import runtime_of
 from app.web import guards
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "Limited7Horse"
 TEST, CHECK, CLEAR = (f"/api/notifications/{path}" for path in ("test", "check-overdue", "clear-overdue-timestamps"))
 CANARY = "canary"

@@ -15,6 +15,8 @@ from app.core.db.orm import writing
 from app.factory import create_app
 from app.runtime import runtime_of
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "Correct7Horse"
 GUESSER, OTHER = "203.0.113.9", "198.51.100.7"
 

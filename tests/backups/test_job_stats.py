@@ -18,6 +18,8 @@ from app.core.instants import iso
 from app.reports.outcomes import UNSAVED, Outcome, severity_of
 from app.reports.parser import NO_FIGURES, Figure
 
+pytestmark = pytest.mark.slow
+
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 STATUSES = ("Success", "Warning", "Error", "Fatal", "Unknown", "Odd")
 COLUMNS = [column.name for column in Job.__table__.columns]

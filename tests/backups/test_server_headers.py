@@ -17,6 +17,8 @@ from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.database import doctor, maintenance, secrets
 
+pytestmark = pytest.mark.slow
+
 HEADERS = {"CF-Access-Client-Id": "abc", "CF-Access-Client-Secret": "hush"}
 SENT = {name.lower(): value for name, value in HEADERS.items()}
 

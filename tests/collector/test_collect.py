@@ -36,6 +36,8 @@ from app.core.errors import Refused
 from app.database import secrets
 from app.notifications.models import Delivery
 
+pytestmark = pytest.mark.slow
+
 QUICK = Limits(timeout_s=5.0, answer_s=5.0, answer_bytes=60_000, log_s=10.0, log_bytes=200_000)
 IMPATIENT = Limits(timeout_s=0.6, answer_s=0.8, log_s=1.0)
 DAY = timedelta(days=1)

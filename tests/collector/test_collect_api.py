@@ -23,6 +23,8 @@ from app.accounts import users
 from app.audit.log import SYSTEM, AuditEntry
 from app.backups.models import Server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def duplicati() -> Iterator[DuplicatiServer]:

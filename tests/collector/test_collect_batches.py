@@ -20,6 +20,8 @@ from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.database import secrets
 
+pytestmark = pytest.mark.slow
+
 QUICK = Limits(timeout_s=5.0, answer_s=5.0)
 HOUR = timedelta(hours=1)
 

@@ -23,6 +23,8 @@ from app.backups.models import Server
 from app.core.db.orm import writing
 from app.database import secrets
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def duplicati() -> Iterator[DuplicatiServer]:

@@ -43,6 +43,8 @@ from app.reports.ingest import DuplicateReport, ingest_report
 from app.reports.parser import Figure, Format, Report
 from app.runtime import runtime_of
 
+pytestmark = pytest.mark.slow
+
 NAME = "nas.lan"
 REMEDY = f"rejects the host name {NAME}: allow it with --webservice-allowed-hostnames"
 ONE_DAY = timedelta(days=1)

@@ -16,6 +16,8 @@ from app.core.db import engine
 from app.database import backup
 from app.factory import create_app
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data(settings):

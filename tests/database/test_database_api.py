@@ -20,6 +20,8 @@ from app.reports.parser import Report
 from app.runtime import runtime_of
 from app.web import guards
 
+pytestmark = pytest.mark.slow
+
 BACKUP, RESTORE = "/api/database/backup", "/api/database/restore"
 KINDS = ("db", "sql")
 

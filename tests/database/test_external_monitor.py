@@ -14,6 +14,8 @@ from app.database.health import Health, Problem
 from app.plugin.testing.http_servers import Answer, recording_server
 from app.scheduling import background, tasks
 
+pytestmark = pytest.mark.slow
+
 PUSH, EXTERNAL = "/api/push/aB3", "/api/v1/endpoints/core_x/external"
 PING = "/ping/5bd7a35c-6f5c-4b4e-9d0e-2d0a0f6b1c11"
 WELL = Health(True, True, True, True)

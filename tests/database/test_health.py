@@ -9,6 +9,8 @@ from app.core.db.orm import writing
 from app.database import health
 from app.scheduling.control import Lease, Task
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def settings(settings_of_each_database):

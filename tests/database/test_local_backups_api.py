@@ -13,6 +13,8 @@ from sqlalchemy import select, text
 from app.audit.log import AuditEntry
 from app.core.db.orm import writing
 
+pytestmark = pytest.mark.slow
+
 COPIES, SCHEDULE, RETENTION = "/api/database/backups", "/api/database/backup-schedule", "/api/database/retention"
 
 

@@ -22,6 +22,8 @@ from app.backups.models import Run, Server
 from app.database import local_backups, retention
 from app.database.retention import Rules
 
+pytestmark = pytest.mark.slow
+
 TAB, AUDIT_TAB = "/settings/?tab=database-maintenance", "/settings/?tab=audit-retention"
 DAY = timedelta(days=1)
 RULES = {"run_days": "0", "run_count": "0", "delivery_days": "90", "log_days": "0"}

@@ -20,6 +20,8 @@ from app.notifications.models import Channel, DeliveryState
 from app.notifications.templates import PLACEHOLDERS
 from app.schedules import overdue_check
 
+pytestmark = pytest.mark.slow
+
 GIB = 1024**3
 DAY = timedelta(days=1)
 # What every backup restores unchanged, besides the fields of a `Notice`.

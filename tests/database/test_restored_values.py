@@ -14,6 +14,8 @@ from app.core.settings import declarations
 from app.core.settings.declarations import DECLARED
 from app.database import secrets
 
+pytestmark = pytest.mark.slow
+
 RESTORE = "/api/database/restore"
 SLUG = "badge-1"
 BAD_SETTINGS = [

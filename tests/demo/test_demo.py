@@ -15,6 +15,8 @@ from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.demo import fill_demo
 
+pytestmark = pytest.mark.slow
+
 DAYS = timedelta(days=1)
 
 

@@ -13,7 +13,7 @@ from app.notifications import delivery as notifications_delivery
 
 GIB = 1024**3
 DAY = timedelta(days=1)
-pytestmark = pytest.mark.usefixtures("ntfy_channel")
+pytestmark = [pytest.mark.usefixtures("ntfy_channel"), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from app.reports.parser import Figure
 GIB = 1024**3
 USUAL = {"examined_files": 50_000, "examined_bytes": 100 * GIB, "uploaded_bytes": GIB, "modified_files": 210}
 ENCRYPTED = USUAL | {"modified_files": 41_230}
-pytestmark = pytest.mark.usefixtures("ntfy_channel")
+pytestmark = [pytest.mark.usefixtures("ntfy_channel"), pytest.mark.slow]
 
 
 @pytest.fixture

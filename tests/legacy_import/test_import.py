@@ -22,6 +22,8 @@ from app.core.db.orm import writing
 from app.legacy_import.importing import import_database
 from app.reports.ingest import DuplicateReport
 
+pytestmark = pytest.mark.slow
+
 FILES = sorted(SAMPLES.glob("*.db"))
 assert FILES, f"no databases in {SAMPLES}"
 each_sample = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

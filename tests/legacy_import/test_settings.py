@@ -21,6 +21,8 @@ from app.notifications import channels, messages, template_settings
 from app.notifications.outbox import is_channel_on
 from app.schedules import overdue_check
 
+pytestmark = pytest.mark.slow
+
 NEWEST_SAMPLE = SAMPLES / "backups_1.4.2.db"
 
 

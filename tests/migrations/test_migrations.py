@@ -19,6 +19,8 @@ from app.core.db import engine
 from app.database import backup
 from app.factory import create_app
 
+pytestmark = pytest.mark.slow
+
 DIRECTORY = str(engine.MIGRATIONS)
 REVISIONS = [script.revision for script in ScriptDirectory(DIRECTORY).walk_revisions()][::-1]
 

@@ -7,6 +7,8 @@ from app.backups.models import Server
 from app.core.db.orm import writing
 from app.notifications import channels
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def two_servers(db):

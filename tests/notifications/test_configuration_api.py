@@ -18,6 +18,8 @@ from app.reports.ingest import ingest_report
 from app.reports.parser import Report
 from app.schedules.overdue import TOLERANCES
 
+pytestmark = pytest.mark.slow
+
 ROOT = "/api/configuration"
 MAIL = {"host": " mail.lan ", "port": "587", "username": "u", "password": "pw", "mailto": "a@b.c"}
 

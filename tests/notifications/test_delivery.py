@@ -28,6 +28,8 @@ from app.plugin.testing.mail_servers import mail_server
 from app.runtime import runtime_of
 from app.schedules import overdue_check
 
+pytestmark = pytest.mark.slow
+
 DOWN = Answer(503, b'{"error": "down for a moment"}')
 GONE = Answer(404, b'{"error": "no such topic"}')
 

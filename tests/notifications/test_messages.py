@@ -20,6 +20,8 @@ from app.plugin.testing.mail_servers import mail_server
 from app.reports.parser import Report, parse_report
 from app.schedules import overdue_check
 
+pytestmark = pytest.mark.slow
+
 REPORTS = Path(__file__).parents[1] / "data" / "duplicati" / "reports"
 EXPECTED = json.loads((REPORTS / "expected.json").read_text())
 REASONS = {

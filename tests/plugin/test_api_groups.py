@@ -14,6 +14,8 @@ from app.plugin.testing.api_groups import HIDDEN_ID, ApiGroupContract, ensure_vi
 from app.plugin.testing.applications import running_application
 from app.registry import API_GROUPS, discover
 
+pytestmark = pytest.mark.slow
+
 # Every public route of the program. A group that is missing here fails a test below.
 OPEN_ROUTES: dict[str, set[str]] = {
     "access": set(),

@@ -11,6 +11,8 @@ import requests
 from app.plugin.http import answers_within, guarded_session
 from app.plugin.testing.http_servers import Answer, recording_server
 
+pytestmark = pytest.mark.slow
+
 BEGUN = b"HTTP/1.1 200 OK\r\n"
 
 

@@ -30,6 +30,8 @@ from app.reports.versions import (
 )
 from app.reports.written_dates import hijri, persian
 
+pytestmark = pytest.mark.slow
+
 UTC_ZONE = ZoneInfo("UTC")
 BERLIN = ZoneInfo("Europe/Berlin")
 REPORTS = Path(__file__).parents[1] / "data" / "duplicati" / "reports"

@@ -18,6 +18,8 @@ from app.scheduling import background, tasks
 from app.scheduling.control import OVERDUE_CHECK
 from app.scheduling.tasks import DAILY_SUMMARY, TASKS
 
+pytestmark = pytest.mark.slow
+
 BEGAN_AT = datetime(2031, 5, 4, 11, 0, tzinfo=UTC)
 
 

@@ -74,7 +74,7 @@ def failing(app):
     guards.register(app, page, access=Access.PUBLIC, is_page=True)
 
 
-pytestmark = pytest.mark.usefixtures("failing")
+pytestmark = [pytest.mark.usefixtures("failing"), pytest.mark.slow]
 
 
 def test_error_has_message_extra_fields_and_time(client):

@@ -13,6 +13,8 @@ from app.plugin import Access, ApiGroup, guarded
 from app.registry import Registry
 from app.web import guards
 
+pytestmark = pytest.mark.slow
+
 SIGNED_IN = ("login", "admin")
 
 

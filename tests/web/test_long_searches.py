@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = ["%a" * 20_000, "_" * 60_000, "\\" * 30_000, "x" * 100_000]
 ENDS = pytest.mark.parametrize("text", HOSTILE, ids=["percent", "underscore", "backslash", "letters"])
 

@@ -16,6 +16,8 @@ from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import doctor
 
+pytestmark = pytest.mark.slow
+
 INSIDE, OUTSIDE, PROXY = "192.0.2.7", "203.0.113.9", "10.0.0.1"
 
 

@@ -15,6 +15,8 @@ import flask_babel
 import pytest
 from babel.support import NullTranslations
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN_ERRORS = re.compile(
     r'class="entry-error"[^>]*>\s*<svg.*?</svg>\s*<span>(.*?)</span>'

@@ -14,6 +14,8 @@ from app.plugin.testing.channels import SECRET, ChannelContract
 from app.plugin.testing.http_servers import Answer, RecordingServer, recording_server
 from plugins.apprise import AppriseChannel, AppriseSettings
 
+pytestmark = pytest.mark.slow
+
 
 class TestApprise(ChannelContract):
     channel_class = AppriseChannel

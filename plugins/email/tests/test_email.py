@@ -17,6 +17,8 @@ from app.plugin.testing.channels import SECRET, ChannelContract
 from app.plugin.testing.mail_servers import MailServer, mail_server
 from plugins.email import EmailChannel, EmailSettings
 
+pytestmark = pytest.mark.slow
+
 
 class TestEmail(ChannelContract):
     channel_class = EmailChannel

@@ -11,6 +11,8 @@ from app.plugin.testing.channels import SECRET, ChannelContract
 from app.plugin.testing.http_servers import Answer, RecordingServer, recording_server
 from plugins.ntfy import NtfyChannel, NtfySettings
 
+pytestmark = pytest.mark.slow
+
 
 class TestNtfy(ChannelContract):
     channel_class = NtfyChannel

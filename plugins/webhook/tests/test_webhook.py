@@ -15,6 +15,8 @@ from app.plugin.testing.channels import SECRET, HttpChannelContract
 from app.plugin.testing.http_servers import Answer
 from plugins.webhook import WebhookChannel, WebhookSettings
 
+pytestmark = pytest.mark.slow
+
 README = Path(__file__).parents[1] / "README.md"
 
 
