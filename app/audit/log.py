@@ -101,6 +101,11 @@ def record_entry(
         )
 
 
+def record_setting(action: str, name: str, details: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
+    """Add an entry about a changed setting."""
+    record_entry(action, "config", now=now, actor=actor, target_type="configuration", target_id=name, details=details)
+
+
 def redact(value: Any) -> Any:
     """Mask the values of keys that name a secret, at any depth."""
     if isinstance(value, Mapping):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from app.audit.log import Actor, record_entry
+from app.audit.log import Actor, record_setting
 from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
@@ -46,7 +46,7 @@ def save_templates(
         if is_language_changed:
             changes["language"] = {"old": language_before, "new": language}
         details = {"templatesUpdated": list(templates), "languageChanged": is_language_changed, "changes": changes}
-        _record("notification_template_updated", "notification_templates", details, actor, now)
+        record_setting("notification_template_updated", "notification_templates", details, actor=actor, now=now)
 
 
 def reset_templates(kinds: Collection[str], *, actor: Actor, now: datetime) -> None:
@@ -57,7 +57,7 @@ def reset_templates(kinds: Collection[str], *, actor: Actor, now: datetime) -> N
         settings_store.save("notification_templates", stored or None, now=now)
         changes = _changes(before, read_templates())
         details = {"templatesUpdated": list(kinds), "languageChanged": False, "reset": True, "changes": changes}
-        _record("notification_template_updated", "notification_templates", details, actor, now)
+        record_setting("notification_template_updated", "notification_templates", details, actor=actor, now=now)
 
 
 def check_placeholders(kind: str, fields: Mapping[str, str]) -> None:
@@ -90,9 +90,3 @@ def _changes(before: Mapping[str, Template], after: Mapping[str, Template]) -> d
             if old != new:
                 changes.setdefault(kind, {})[name] = {"old": old, "new": new}
     return changes
-
-
-def _record(action: str, target_id: str, details: Mapping[str, Any], actor: Actor, now: datetime) -> None:
-    record_entry(
-        action, "config", now=now, actor=actor, target_type="configuration", target_id=target_id, details=details
-    )

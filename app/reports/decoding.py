@@ -33,13 +33,18 @@ _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_BRACKETS = bytes(set(range(256)) - set(_STEPS))
 
 
+def without_mark(text: str | bytes) -> bytes:
+    """Return a text in UTF-8 without a byte order mark and surrounding blanks."""
+    body = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    return body.removeprefix(b"\xef\xbb\xbf").strip()
+
+
 def read_json(text: str | bytes) -> Any:
     """Parse JSON, with or without a byte order mark. Raise ValueError.
 
     Lone surrogates, which Windows file names may contain, are replaced; NaN becomes null.
     """
-    body = text.encode("utf-8", "replace") if isinstance(text, str) else text
-    body = body.removeprefix(b"\xef\xbb\xbf").strip()
+    body = without_mark(text)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -27,6 +27,7 @@ from app.reports.decoding import (
     read_instant,
     read_json,
     shorten_identity,
+    without_mark,
 )
 from app.reports.outcomes import UNSAVED, Outcome, find_broken_off, find_outcome, find_version_time, is_failure
 from app.reports.plain_text import is_plain_text_report, read_plain_text
@@ -341,8 +342,7 @@ def _is_live_status(document: dict[str, Any]) -> bool:
 
 def _read_document(text: str | bytes) -> tuple[dict[str, Any], Format]:
     """Return the report as Duplicati's JSON has it, and its format."""
-    body = text.encode("utf-8", "replace") if isinstance(text, str) else text
-    body = body.removeprefix(b"\xef\xbb\xbf").strip()
+    body = without_mark(text)
     if body.startswith((b"{", b"[")):
         check_extent(body)
     try:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields
 
-from app.audit.log import Actor, record_entry
+from app.audit.log import Actor, record_setting
 from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
@@ -119,8 +119,7 @@ def _set_other_operations(is_kept: bool, *, actor: Actor, now: datetime) -> None
     """Set whether reports of operations other than backups are stored."""
     with writing():
         settings_store.save("keeps_other_operations", is_kept, now=now)
-        target = {"target_type": "configuration", "target_id": "keeps_other_operations"}
-        record_entry("other_operations_updated", "config", now=now, actor=actor, details={"kept": is_kept}, **target)
+        record_setting("other_operations_updated", "keeps_other_operations", {"kept": is_kept}, actor=actor, now=now)
 
 
 def _set_upload_limit(most_mib: int | None, *, actor: Actor, now: datetime) -> None:
@@ -129,8 +128,7 @@ def _set_upload_limit(most_mib: int | None, *, actor: Actor, now: datetime) -> N
         raise Refused("upload_limit_range", "max_upload_mib", least=LEAST_MIB, most=MOST_MIB)
     with writing():
         settings_store.save("upload_max_mib", most_mib, now=now)
-        target = {"target_type": "configuration", "target_id": "upload_max_mib"}
-        record_entry("upload_limit_updated", "config", now=now, actor=actor, details={"mib": most_mib}, **target)
+        record_setting("upload_limit_updated", "upload_max_mib", {"mib": most_mib}, actor=actor, now=now)
 
 
 def _set_public_url(url: str, *, actor: Actor, now: datetime) -> None:
@@ -142,5 +140,4 @@ def _set_public_url(url: str, *, actor: Actor, now: datetime) -> None:
         raise Refused("public_url_invalid", "public_url", reason=error.messages[0]) from error
     with writing():
         settings_store.save("public_url", url, now=now)
-        target = {"target_type": "configuration", "target_id": "public_url"}
-        record_entry("public_url_updated", "config", now=now, actor=actor, details={"url": url}, **target)
+        record_setting("public_url_updated", "public_url", {"url": url}, actor=actor, now=now)

@@ -1,6 +1,5 @@
 """The overdue check: find overdue jobs and queue their notifications; its settings. Uses `Job.next_expected_at`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session, load_only
 
 from app.accounts.models import ALL_SERVERS
-from app.audit.log import Actor, record_entry
+from app.audit.log import Actor, record_entry, record_setting
 from app.backups.models import Job, Server
 from app.core.db.orm import db, writing
 from app.core.errors import Refused
@@ -161,7 +160,7 @@ def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
         settings_store.save("overdue_tolerance", tolerance, now=now)
         recalculate_all(ALL_SERVERS)
         details = {"oldValue": old, "newValue": tolerance}
-        _record_setting("overdue_tolerance_updated", "overdue_tolerance", details, actor, now)
+        record_setting("overdue_tolerance_updated", "overdue_tolerance", details, actor=actor, now=now)
 
 
 def save_frequency(frequency: str, *, actor: Actor, now: datetime) -> None:
@@ -170,11 +169,8 @@ def save_frequency(frequency: str, *, actor: Actor, now: datetime) -> None:
         raise Refused("frequency_unknown", "frequency", frequency=frequency)
     with writing():
         settings_store.save("notification_frequency", frequency, now=now)
-        _record_setting("notification_frequency_updated", "notification_frequency", {"value": frequency}, actor, now)
-
-
-def _record_setting(action: str, name: str, details: Mapping[str, Any], actor: Actor, now: datetime) -> None:
-    record_entry(action, "config", now=now, actor=actor, target_type="configuration", target_id=name, details=details)
+        details = {"value": frequency}
+        record_setting("notification_frequency_updated", "notification_frequency", details, actor=actor, now=now)
 
 
 def last_check_at() -> datetime | None:
